@@ -86,6 +86,22 @@ def test_a_swap_that_was_killed_goes_on(settings, host, place, promotes, capsys)
     assert "the data of before are in the volume shop-postgres:" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("away", ["before the kill", "after it"])
+def test_a_killed_swap_that_goes_on_offers_nothing_that_was_not_sent(settings, host, place, promotes, away):
+    """Neither what the living database had before the kill, nor what was written until the swap goes on."""
+    restored(settings)
+    state.save(settings, "wal", until=1900.0)
+    host.answers = {"restart docker-service": Killed(), **host.answers}
+    place.problem = "away" if away == "before the kill" else ""
+    with pytest.raises(Killed):
+        restore.swap(settings, place)
+    del host.answers["restart docker-service"]
+    place.problem = "" if place.problem else "away"
+    state.save(settings, "wal", until=1900.0)
+    restore.swap(replace(settings), place)
+    assert [1900.0, 2000.5] in state.of(settings, "wal")["gaps"]
+
+
 def test_nothing_to_swap(settings, host, place):
     with pytest.raises(Problem, match="nothing has been restored"):
         restore.swap(settings, place)

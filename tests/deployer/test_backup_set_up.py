@@ -46,7 +46,7 @@ def test_an_old_restic_is_refused(version):
 
 
 def test_a_folder_is_mounted_once_for_the_database(settings, host, tmp_path):
-    """When it is there: a place that is away keeps no database from its start, and nothing is made in its stead."""
+    """As soon as it is there: a place that is away keeps no database from its start, and nothing is made instead."""
     settings, point = replace(settings, to=str(tmp_path / "nas/shop")), f"{settings.folder}/place"
     configuration.bind(settings)
     assert not host.ran("mount") and not (tmp_path / "nas").exists()

@@ -1,4 +1,4 @@
-"""What status, watch and the page say of backups that were killed, or that cannot bring each second back."""
+"""Status, watch and the page: their words about backups that were killed, or that cannot bring each second back."""
 
 import argparse
 import asyncio

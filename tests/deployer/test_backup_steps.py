@@ -168,7 +168,7 @@ def test_backups_begin_anew_on_request(settings, host, place, monkeypatch):
 
 
 def test_an_action_s_record_begins_with_it(settings):
-    """What began and has not ended was killed."""
+    """A run that began and has not ended was killed."""
     with state.recorded(settings, "wal"):
         assert "ended" not in state.load(settings)["wal"]
     record = state.load(settings)["wal"]

@@ -120,8 +120,8 @@ def test_an_image_that_has_pgbackrest_is_used_as_it_is(service):
     assert {"IMAGE_ID=sha256:17.5", "PGBACKREST=yes"} <= {*service.image}
 
 
-FETCH = "W: Failed to fetch http://deb.debian.org/debian/dists/trixie/InRelease  Temporary failure resolving"
-ALPINE = "WARNING: fetching https://dl-cdn.alpinelinux.org/alpine/v3.22/main: temporary error (try again later)"
+FETCH = "W: Failed to fetch http://deb.example/debian/dists/trixie/InRelease  Temporary failure resolving"
+ALPINE = "WARNING: fetching https://alpine.example/v3.22/main: temporary error (try again later)"
 ENDS = "\x1b[0mThe command '/bin/sh -c' returned a non-zero code: 100\n"
 
 

@@ -247,15 +247,20 @@ def test_nobody_but_the_superuser_reads_the_key(server):
     assert {oct(path.stat().st_mode)[-3:] for path in (folder, *folder.iterdir())} == {"500", "400"}
 
 
-def test_a_swap_that_was_killed_and_discarded(server, monkeypatch):
-    """Its timeline is in the archive already. The living one goes on, also for a restore while it is dead."""
+def kill_swap(server, monkeypatch, owner, step):
+    """Restore the first of two rows, and kill the swap when it comes to that step."""
     server.add(1)
     at = server.now()
     server.add(2)
     server.beside(at)
     with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
-        context.setattr(restore, "use", mock.Mock(side_effect=KeyboardInterrupt))
+        context.setattr(owner, step, mock.Mock(side_effect=KeyboardInterrupt))
         server.swap()
+
+
+def test_a_swap_that_was_killed_and_discarded(server, monkeypatch):
+    """Its timeline is in the archive already. The living one goes on, also for a restore while it is dead."""
+    kill_swap(server, monkeypatch, restore, "use")
     assert server.rows() == [1, 2]
     restore.discard(server.fresh(), server.repository)
     server.add(3)
@@ -271,13 +276,7 @@ def test_a_swap_that_was_killed_and_discarded(server, monkeypatch):
 def test_a_swap_that_was_killed_at_the_restart_must_go_on(server, monkeypatch):
     """The next start of the service is on the restored volume, whatever is written until then: a discard or another
     restore would make everybody forget that."""
-    server.add(1)
-    at = server.now()
-    server.add(2)
-    server.beside(at)
-    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
-        context.setattr(server, "start", mock.Mock(side_effect=KeyboardInterrupt))
-        server.swap()
+    kill_swap(server, monkeypatch, server, "start")
     with pytest.raises(Problem, match="slipway restore --swap"):
         restore.discard(server.fresh(), server.repository)
     with pytest.raises(Problem, match="slipway restore --swap"):

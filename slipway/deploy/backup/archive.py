@@ -127,12 +127,11 @@ def note_gap(settings: Settings, at: float) -> float:
     return since
 
 
-def note_end(settings: Settings, at: float) -> None:
-    """Record that a branch ended at that time, without what it had after the newest restorable second."""
-    known = state.of(settings, ACTION)
-    gaps = known.get("gaps", [])
+def note_end(settings: Settings, since: float, at: float) -> None:
+    """Record that a branch ended at that time, and that what it had since then was not sent."""
+    gaps = state.of(settings, ACTION).get("gaps", [])
     if not gaps or gaps[-1][1] is not None:  # else the gap that is open ends with the next base backup
-        state.save(settings, ACTION, gaps=[*gaps, [known.get("until", at), at]])
+        state.save(settings, ACTION, gaps=[*gaps, [since, at]])
 
 
 def drop_if_full(settings: Settings) -> None:

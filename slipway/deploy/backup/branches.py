@@ -56,7 +56,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a restore brings back. `end`: the last segment that the archive has on this way, for a target that is all
+    """The aim of a restore. `end`: the last segment that the archive has on this way, for a target that is all
     there is. `wal`: the bytes of the `segments` on the way, in the archive. `known`: the volume of a dead database,
     which may have more."""
 

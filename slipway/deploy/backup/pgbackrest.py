@@ -101,7 +101,7 @@ def told(settings: Settings, stderr: str) -> str:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the repository has. `system`: the id of the database whose backups it takes now, "" without a stanza.
+    """The contents of the repository. `system`: the id of the database whose backups it takes now, "" without a stanza.
     `files`: name → entry, of the newest database's archive; `histories`: timeline → its history there."""
 
     backups: list[Backup]

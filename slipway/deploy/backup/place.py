@@ -1,4 +1,4 @@
-"""Where backups go: `to` of [backup], in restic's form, and as options of pgBackRest. Does no I/O."""
+"""The place of backups: `to` of [backup], in restic's form, and as options of pgBackRest. Does no I/O."""
 
 from __future__ import annotations
 

@@ -155,21 +155,24 @@ def swap(settings: Settings, repository: Repository) -> None:
             restored.promote(made["volume"])
         except Problem as problem:
             raise Problem(f"{problem}; so the old one serves on") from None
-        # Send all that the living one has, so that the branch that ends can be restored to its end.
-        made["sent"] = shipped(settings, repository, ACTION, PATIENCE) is not None
-        restored.note({**made, "promoted": True})
+        made["promoted"] = True
+    # Send all that the living one has, so that the branch that ends can be restored to its end.
+    if not shipped(settings, repository, ACTION, PATIENCE):
+        made.setdefault("unsent", state.of(settings, archive.ACTION).get("until", time.time()))
+    restored.note(made)
     restored.stop()
     use(settings, made["volume"])
     if not answers(settings):
         use(settings, old)
-        restored.note({**made, "old": "", "promoted": True})
+        made.pop("unsent", None)  # the old one goes on, and sends it
+        restored.note({**made, "old": ""})
         if answers(settings):
             points.add(settings, repository, "swap")
         cause = f"journalctl -t {settings.service}"
         raise Problem(f"the restored database did not start, so the old one serves on: {cause}")
     begun = points.add(settings, repository, "swap")
-    if not made["sent"]:
-        archive.note_end(settings, begun.at)
+    if "unsent" in made:
+        archive.note_end(settings, made["unsent"], begun.at)
     archive.begin_base(settings)
     with contextlib.suppress(Problem):
         points.send(settings, repository)

@@ -1,4 +1,4 @@
-"""What ssh on this host knows of a place that sftp reaches, for pgBackRest, which reads no ~/.ssh/config."""
+"""Asks ssh on this host about a place that sftp reaches, for pgBackRest, which reads no ~/.ssh/config."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Account:
 
     @property
     def name(self) -> str:
-        """What a file of known hosts calls the host."""
+        """The name of the host in a file of known hosts."""
         return self.host if self.port == "22" else f"[{self.host}]:{self.port}"
 
 

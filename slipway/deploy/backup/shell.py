@@ -21,7 +21,7 @@ class Problem(Exception):
 
 
 class Time:
-    """When this process's time ends, by the monotonic clock: its unit would kill it then, without a record."""
+    """The end of this process's time, by the monotonic clock: its unit would kill it then, without a record."""
 
     end = math.inf
 

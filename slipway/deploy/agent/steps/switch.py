@@ -13,10 +13,9 @@ from ..message_types import Noted, Say
 from ..visitors import Visitors
 from .readiness import role_problem, web_problem
 from .step import step
-from .watcher import Watched, Watcher
+from .watcher import FAILURES, Watched, Watcher
 
 STALE = 1.5  # seconds; a web may repeat its last answer to /readyz for one second
-FAILURES = 4  # as many as the watcher wants: on a busy machine, one answer may take two seconds and be 503 for it
 PAUSE = 0.05  # seconds between two answers
 
 
