@@ -24,6 +24,7 @@ from image.backup_server import Server, build  # noqa: E402
 from proc import wait_until  # noqa: E402
 from slipway.deploy.backup import configuration, restore  # noqa: E402
 
+AT_ONCE = 100  # megabytes that are written by one query
 NEWER = 50  # megabytes that only the WAL has
 BY_HAND = 'mkdir -p "$PGDATA"; chmod 700 "$PGDATA"; pgbackrest --stanza="$1" --process-max=4 --type=standby restore'
 REPLAYED = "SELECT pg_last_wal_replay_lsn() >= '{}'"
@@ -83,7 +84,8 @@ def main():
         server = Server(Path(folder) / "server", patch, build())
         try:
             server.begin()
-            server.sql(FILL.format(rows=args.megabytes * 1000))
+            for number in range(args.megabytes // AT_ONCE):
+                server.sql(FILL.format(rows=AT_ONCE * 1000).replace("filler", f"filler_{number}"))
             server.base()
             server.sql(FILL.format(rows=NEWER * 1000).replace("filler", "newer"))
             last = server.sql("SELECT pg_current_wal_flush_lsn()")
