@@ -68,15 +68,15 @@ def fleet(data):
 
 
 @pytest.fixture
-def settings(tmp_path):
-    """The settings of docker-backup for an app, on a host whose folder is tmp_path."""
+def settings(monkeypatch, tmp_path):
+    """The settings of docker-backup for an app, on a host whose folder is tmp_path.."""
+    monkeypatch.setattr(leftovers, "LOCKS", str(tmp_path))
     return backup_host.settings_in(tmp_path)
 
 
 @pytest.fixture
-def place(monkeypatch, tmp_path):
+def place(monkeypatch):
     """The place of its backups, with a base backup, and the WAL since."""
-    monkeypatch.setattr(leftovers, "LOCKS", str(tmp_path))
     return backup_host.Place(monkeypatch, 1, 2)
 
 

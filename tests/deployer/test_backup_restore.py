@@ -202,7 +202,7 @@ def waits(monkeypatch, *answers):
     monkeypatch.setattr(copy.time, "sleep", lambda seconds: None)
 
 
-def test_only_postgres_says_that_a_target_is_reached(settings, monkeypatch):
+def test_only_postgres_says_that_a_target_is_reached(settings, host, monkeypatch):
     waits(monkeypatch, "", "f 0/3000000 WalReplay", "t 0/3000000 RecoveryPause")
     Copy(settings, "restored").wait(Choice(backup_in(1), Target(1, lsn=5), 0, 0, 0))
 
