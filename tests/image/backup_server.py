@@ -4,6 +4,7 @@ done here by Docker. Its files are below a folder."""
 import os
 import secrets
 import shutil
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ FROM postgres:17
 RUN apt-get -qq update && apt-get -qq install -y --no-install-recommends pgbackrest && rm -rf /var/lib/apt/lists/*
 """
 PASSWORD = "a-password"
+ROOM = "size=1g"  # of a place with a disk of its own
 WORDS = {"wal": 60, "any_second": 7, "keep": "7d", "postgres": True, "files": ()}
 
 
@@ -46,7 +48,8 @@ class Server:
     has `keys`."""
 
     def __init__(self, folder, monkeypatch, image, to="", **keys):
-        self.root, self.place = Path(folder), Path(folder, "nas/shop")
+        self.root, self.disk = Path(folder), Path(folder, "nas")
+        self.place = self.disk / "shop"
         self.app = f"t{secrets.token_hex(4)}"  # Hypothesis seeds random: two runs would get one name
         self.began_base = 0
         self.settings = Settings(self.app, to=to or str(self.place), root=str(self.root), **WORDS)
@@ -63,7 +66,7 @@ class Server:
         Path(self.settings.etc, f"{self.app}.backup").write_text(
             "".join(f"{name}={value}\n" for name, value in {"RESTIC_PASSWORD": PASSWORD, **keys}.items())
         )
-        os.makedirs(self.root / "nas", exist_ok=True)
+        os.makedirs(self.disk, exist_ok=True)
         os.makedirs(f"{self.settings.etc}/{self.settings.service}.pgbackrest")
         monkeypatch.setattr(leftovers, "LOCKS", f"{self.root}/run")
         monkeypatch.setattr(repository, "CACHE", f"{self.root}/cache")
@@ -175,6 +178,22 @@ class Server:
         time.sleep(0.05)
         return at
 
+    # ---- the place ----
+
+    def mount_place(self):
+        """Give the place a disk of its own, which `fill_place` makes full."""
+        mount("-t", "tmpfs", "-o", ROOM, "tmpfs", self.disk)
+
+    def fill_place(self, is_full):
+        room = f"size={mounted_bytes(self.disk)}" if is_full else ROOM
+        mount("-o", f"remount,{room}", self.disk)
+
+    def move_place(self, is_away):
+        """Let the place be away, or be there again."""
+        names = [self.place, self.disk / "away"]
+        old, new = names if is_away else names[::-1]
+        old.rename(new)
+
     # ---- backups ----
 
     def ship(self):
@@ -208,4 +227,16 @@ class Server:
         volumes = docker("volume", "ls", "--quiet", "--filter", f"name={self.app}").stdout.split()
         if volumes:
             docker("volume", "rm", "-f", *volumes)
+        if os.path.ismount(self.disk):
+            subprocess.run(["umount", self.disk], check=True, timeout=60)
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def mount(*words):
+    subprocess.run(["mount", *words], check=True, timeout=60)
+
+
+def mounted_bytes(path):
+    """Return how many bytes a file system has in use."""
+    disk = os.statvfs(path)
+    return (disk.f_blocks - disk.f_bfree) * disk.f_frsize

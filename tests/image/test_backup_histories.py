@@ -1,5 +1,6 @@
 """Random histories of a database and its backups: writes, restores to moments before and after earlier ones, swaps,
-kills, a place that is away or loses a file. What comes back is what the moment had, or one line says why not."""
+kills, a place that is away, is full or loses a file. What comes back is what the moment had, or one line says why
+not."""
 
 import contextlib
 import functools
@@ -50,7 +51,8 @@ class Histories(RuleBasedStateMachine):
         self.killer = Killer(self.server, self.patches)
         self.living, self.timeline, self.moments, self.sent, self.sure = (), 1, [], (), set()
         self.copies, self.pending, self.kept, self.whole, self.hole, self.lost = {}, "", set(), 0, 0, False
-        self.alive, self.away, self.failed = True, False, True
+        self.alive, self.away, self.full, self.failed = True, False, False, True
+        self.server.mount_place()
         self.server.begin()
         time.sleep(max(0, self.server.state("base")["made"] - time.time()))
         self.failed = False
@@ -94,23 +96,24 @@ class Histories(RuleBasedStateMachine):
                 self.pending = ""
 
     @precondition(lambda self: not self.away and self.alive and not self.pending)
-    @rule(both=st.sampled_from([("base", "wal"), ("drill", "wal"), ("base", "drill")]))
-    def at_once(self, both):
-        with self.step(), ThreadPoolExecutor() as pool:
+    @rule(both=st.sampled_from([("base", "wal"), ("drill", "wal"), ("base", "drill")]), kill=KILLS)
+    def at_once(self, both, kill):
+        """A kill is one of both: as a power cut is."""
+        with self.step(), ThreadPoolExecutor() as pool, self.killer.at(kill):
             for action, outcome in zip(both, pool.map(self.attempt, both), strict=True):
                 self.hear(action, outcome)
 
-    @rule(fault=st.sampled_from(["place", "database", "segment", "volume"]), pick=st.integers(0, 2))
+    @rule(fault=st.sampled_from(["place", "full", "database", "segment", "volume"]), pick=st.integers(0, 2))
     def fault(self, fault, pick):
-        """The place goes or returns, the database dies or starts, a segment or the whole volume is lost."""
+        """The place goes or returns, or has no room or some again, the database dies or starts, a segment or the whole
+        volume is lost."""
         with self.step():
             if fault == "place":
-                away = self.server.root / "away"
-                if self.away:
-                    away.rename(self.server.place)
-                else:
-                    self.server.place.rename(away)
+                self.server.move_place(not self.away)
                 self.away = not self.away
+            elif fault == "full":
+                self.server.fill_place(not self.full)
+                self.full = not self.full
             elif fault == "segment" and not self.away:
                 self.lose_segment(pick)
             elif fault == "volume" and not self.pending and not self.lost:
@@ -154,7 +157,7 @@ class Histories(RuleBasedStateMachine):
         work, lock = backup_histories.work(run, repository, action)
         locked = alone(run, lock) if lock else contextlib.nullcontext()
         try:
-            with self.killer.at(kill), locked:
+            with self.killer.at(kill) if kill else contextlib.nullcontext(), locked:
                 work()
         except Killed:
             record = server.state(action)
@@ -189,8 +192,8 @@ class Histories(RuleBasedStateMachine):
         self.sure |= {moment for moment in mine if moment.at > self.whole}
 
     def trouble(self, action=""):
-        faults = self.away or bool(self.pending) or (not self.alive and action != "prune")
-        return faults or (action not in ("base", "full", "discard", "prune") and bool(self.whole))
+        faults = self.away or self.full or bool(self.pending) or (not self.alive and action != "prune")
+        return faults or (action in ("wal", "drill") and bool(self.hole))
 
     def copied(self):
         made = restore.copy(self.server.settings).read()
@@ -211,7 +214,7 @@ class Histories(RuleBasedStateMachine):
         return outcome
 
     def must(self, moment):
-        if self.away or self.pending:
+        if self.away or self.pending or self.full:
             return False
         if moment is None:
             return not self.whole
@@ -233,7 +236,7 @@ class Histories(RuleBasedStateMachine):
         self.pending, before = volume, self.pending
         outcome = self.attempt("swap", kill)
         if isinstance(outcome, Problem):
-            assert self.away or self.whole or before or not self.alive, f"swap fails: {outcome}"
+            assert self.away or self.full or before or not self.alive, f"swap fails: {outcome}"
         self.server.fresh()
         if outcome == "done":
             self.alive, self.lost = True, False
@@ -268,8 +271,10 @@ class Histories(RuleBasedStateMachine):
     def check_end(self):
         """All is back: then what is offered comes back, and nothing is left of what was killed."""
         if self.away:
-            (self.server.root / "away").rename(self.server.place)
-            self.away = False
+            self.server.move_place(False)
+        if self.full:
+            self.server.fill_place(False)
+        self.away = self.full = False
         if self.lost and (self.whole or self.bring(None) != "done"):
             return
         if self.pending or self.lost:
