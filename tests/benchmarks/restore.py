@@ -44,9 +44,12 @@ def by_hand(server, last):
     name, began = f"{server.app}-by-hand", time.monotonic()
     words = ["--network=none", "--user", server.owner, "--tmpfs=/tmp", "-v", f"{server.place}/database:/repository"]
     words += ["--tmpfs", f"/spool:uid={server.owner.split(':')[0]},mode=700", "-v", f"{name}:/var/lib/postgresql/data"]
-    words += ["-v", f"{configuration.path(server.settings)}:/etc/pgbackrest:ro"]
+    words += ["-v", f"{configuration.path(server.settings).parent}:/etc/pgbackrest:ro"]
     image = server.settings.image["IMAGE_ID"]
-    docker("run", "--rm", *words, "--entrypoint=sh", image, "-c", BY_HAND, "sh", server.app, timeout=3600)
+    done = docker(
+        "run", "--rm", *words, "--entrypoint=sh", image, "-c", BY_HAND, "sh", server.app, timeout=3600, check=False
+    )
+    assert done.returncode == 0, done.stdout
     docker(
         "run", "--detach", "--name", name, *words, "--entrypoint=postgres", image, "-c", "unix_socket_directories=/tmp"
     )
