@@ -16,16 +16,11 @@ from pathlib import Path
 
 from e2e.fleet import FleetError, apps, attach
 from matrix import data_cells, data_page, data_shop
-from matrix.data_cells import ACTIONS, PARTS
-from matrix.data_faults import FAULTS
+from matrix.data_cells import all_cells
 from proc import ROOT
 
 KEPT = ROOT / "var/faults-data.jsonl"
-
-
-def all_cells():
-    """Return (action, part, name of the fault) of all cells."""
-    return [(action, part, name) for action in ACTIONS for part in PARTS for name in FAULTS]
+LEAST = 200  # cells, drawn by random, for a page
 
 
 def kept(commit):
@@ -45,7 +40,7 @@ def main(text, minutes, commit):
     shares = [(fleet, wanted[number :: len(fleets)], minutes, commit) for number, fleet in enumerate(fleets)]
     with multiprocessing.Pool(len(fleets)) as pool:  # most of a cell's time is spent waiting
         wrong = sum(pool.starmap(run_on, shares, chunksize=1))
-    if not {*all_cells()} - {*kept(commit)}:
+    if len(kept(commit)) >= LEAST:
         data_page.write(kept(commit).values())
     return 1 if wrong else 0
 

@@ -48,6 +48,11 @@ ACTIONS = {
 STOPS = ("swap", "upgrade")  # visitors may see an error or the maintenance page
 
 
+def all_cells():
+    """Return (action, part, name of the fault) of all cells."""
+    return [(action, part, name) for action in ACTIONS for part in PARTS for name in FAULTS]
+
+
 @dataclass(frozen=True)
 class Report:
     """The outcome of a cell. `code`: of the command; `moments`: how many were brought back; `seconds`: from the fault

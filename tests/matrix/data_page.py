@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from matrix.data_cells import all_cells
 from matrix.data_faults import FAULTS, LEFT_OUT
 from matrix.page import text, wrapped
 from proc import ROOT
@@ -10,9 +11,9 @@ HEAD = """# Fault matrix of the data
 
 `make faults ARGS=--data` runs each cell on a server in a container, whose backups go to another one by sftp: in the
 middle of {actions}, early or late, a fault happens. A writer adds a row each 0.2 s that names the one
-before. The {cells} cells are in [faults-data.tsv](faults-data.tsv), of commit {commit}. The rules: no row that was
-committed is lost, visitors are served, backups get well by themselves, nothing is left, and random moments of those
-that `slipway backups` offers come back to the row. {systems}
+before. The {cells} cells, drawn from {all}, are in [faults-data.tsv](faults-data.tsv), of commit {commit}. The rules:
+no row that was committed is lost, visitors are served, backups get well by themselves, nothing is left, and random
+moments of those that `slipway backups` offers come back to the row. {systems}
 
 | fault | cells | exit 0 | moments brought back | slowest until well | rules broken |
 |---|---|---|---|---|---|
@@ -41,7 +42,8 @@ def page(cells):
     counted = Counter(cell["system"] for cell in cells)
     systems = "; ".join(f"{count} on {name}" for name, count in sorted(counted.items()))
     actions = ", ".join(dict.fromkeys(cell["action"] for cell in cells))
-    head = HEAD.format(cells=len(cells), commit=commit[:8], systems=f"Hosts: {systems}.", actions=actions)
+    numbers = {"cells": len(cells), "all": len(all_cells())}
+    head = HEAD.format(**numbers, commit=commit[:8], systems=f"Hosts: {systems}.", actions=actions)
     left_out = "".join(f"- {what}: {why}\n" for what, why in LEFT_OUT.items())
     return head + "".join(row(name, cells) for name in FAULTS) + broken(cells) + "\nNot in the matrix:\n\n" + left_out
 
