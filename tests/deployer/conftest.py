@@ -69,7 +69,7 @@ def fleet(data):
 
 @pytest.fixture
 def settings(monkeypatch, tmp_path):
-    """The settings of docker-backup for an app, on a host whose folder is tmp_path.."""
+    """The settings of docker-backup for an app, on a host whose folder, that of its locks, too, is tmp_path."""
     monkeypatch.setattr(leftovers, "LOCKS", str(tmp_path))
     return backup_host.settings_in(tmp_path)
 
