@@ -8,7 +8,7 @@ from proc import run, wait_until
 def docker(*words, timeout=300, check=True, **options):
     """Run a docker command. Return its result, with stdout stripped."""
     done = run(["docker", *words], timeout=timeout, **options)
-    assert not check or done.returncode == 0, f"docker {words[0]}: {done.stderr}"
+    assert not check or done.returncode == 0, f"docker {words[0]}: {done.stderr or done.stdout}"
     done.stdout = done.stdout.strip()
     return done
 

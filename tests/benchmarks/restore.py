@@ -46,10 +46,7 @@ def by_hand(server, last):
     words += ["--tmpfs", f"/spool:uid={server.owner.split(':')[0]},mode=700", "-v", f"{name}:/var/lib/postgresql/data"]
     words += ["-v", f"{configuration.path(server.settings).parent}:/etc/pgbackrest:ro"]
     image = server.settings.image["IMAGE_ID"]
-    done = docker(
-        "run", "--rm", *words, "--entrypoint=sh", image, "-c", BY_HAND, "sh", server.app, timeout=3600, check=False
-    )
-    assert done.returncode == 0, done.stdout
+    docker("run", "--rm", *words, "--entrypoint=sh", image, "-c", BY_HAND, "sh", server.app, timeout=3600)
     docker(
         "run", "--detach", "--name", name, *words, "--entrypoint=postgres", image, "-c", "unix_socket_directories=/tmp"
     )

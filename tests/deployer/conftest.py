@@ -41,7 +41,7 @@ def nobody_s_settings(monkeypatch):
 
 @pytest.fixture(scope="module", autouse=True)
 def all_is_put_back():
-    """What `world` replaces is put back. monkeypatch in a `world` puts back the world's: use mock.patch there."""
+    """All that `world` replaces is put back. monkeypatch in a `world` puts back the world's: use mock.patch there."""
     before = [dict(vars(module)) for module in (docker, http, slots, os, time)]
     yield
     assert [dict(vars(module)) for module in (docker, http, slots, os, time)] == before

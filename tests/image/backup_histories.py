@@ -27,8 +27,12 @@ class Killer:
 
     @contextlib.contextmanager
     def at(self, kill):
-        """Kill what the block does at a command: (its number, True for: while it runs). None: do not."""
-        self.left, self.during = kill or (None, False)
+        """Kill what the block does at a command: (its number, True for: while it runs). None: leave that to a block
+        around this one."""
+        if kill is None:
+            yield
+            return
+        self.left, self.during = kill
         try:
             yield
         finally:

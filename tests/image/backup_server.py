@@ -4,13 +4,12 @@ done here by Docker. Its files are below a folder."""
 import os
 import secrets
 import shutil
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
 
 from engine import docker
-from proc import wait_until
+from proc import passed, run, wait_until
 from slipway.deploy.backup import (
     archive,
     configuration,
@@ -182,11 +181,11 @@ class Server:
 
     def mount_place(self):
         """Give the place a disk of its own, which `fill_place` makes full."""
-        mount("-t", "tmpfs", "-o", ROOM, "tmpfs", self.disk)
+        passed(run(["mount", "-t", "tmpfs", "-o", ROOM, "tmpfs", self.disk]))
 
     def fill_place(self, is_full):
-        room = f"size={mounted_bytes(self.disk)}" if is_full else ROOM
-        mount("-o", f"remount,{room}", self.disk)
+        room = f"size={shutil.disk_usage(self.disk).used}" if is_full else ROOM
+        passed(run(["mount", "-o", f"remount,{room}", self.disk]))
 
     def move_place(self, is_away):
         """Let the place be away, or be there again."""
@@ -228,15 +227,5 @@ class Server:
         if volumes:
             docker("volume", "rm", "-f", *volumes)
         if os.path.ismount(self.disk):
-            subprocess.run(["umount", self.disk], check=True, timeout=60)
+            passed(run(["umount", self.disk]))
         shutil.rmtree(self.root, ignore_errors=True)
-
-
-def mount(*words):
-    subprocess.run(["mount", *words], check=True, timeout=60)
-
-
-def mounted_bytes(path):
-    """Return how many bytes a file system has in use."""
-    disk = os.statvfs(path)
-    return (disk.f_blocks - disk.f_bfree) * disk.f_frsize

@@ -217,14 +217,14 @@ def test_what_the_place_has_lost_is_told_until_a_new_base_backup(server):
 
 def test_a_place_that_is_away(server):
     """One line says so, the database serves, and nothing is made in its stead."""
-    server.place.rename(server.root / "away")
+    server.move_place(True)
     with pytest.raises(Problem, match="database is missing: mount its disk"):
         server.ship()
     server.add(1)
     with pytest.raises(Problem):
         set_up.prepare(server.fresh(), server.repository)
     assert not server.place.exists()
-    (server.root / "away").rename(server.place)
+    server.move_place(False)
     server.ship()
     assert server.beside("latest")["rows"] == 1
 

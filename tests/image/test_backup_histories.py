@@ -98,7 +98,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: not self.away and self.alive and not self.pending)
     @rule(both=st.sampled_from([("base", "wal"), ("drill", "wal"), ("base", "drill")]), kill=KILLS)
     def at_once(self, both, kill):
-        """A kill is one of both: as a power cut is."""
+        """A kill ends both, as a power cut does."""
         with self.step(), ThreadPoolExecutor() as pool, self.killer.at(kill):
             for action, outcome in zip(both, pool.map(self.attempt, both), strict=True):
                 self.hear(action, outcome)
@@ -157,7 +157,7 @@ class Histories(RuleBasedStateMachine):
         work, lock = backup_histories.work(run, repository, action)
         locked = alone(run, lock) if lock else contextlib.nullcontext()
         try:
-            with self.killer.at(kill) if kill else contextlib.nullcontext(), locked:
+            with self.killer.at(kill), locked:
                 work()
         except Killed:
             record = server.state(action)
