@@ -39,7 +39,7 @@ SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT", "production")
 
 # ---- background jobs ----
 if _role == "web":  # visitors wait while a task is sent: give up soon
-    CELERY_BROKER_CONNECTION_TIMEOUT = CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 0.9
+    CELERY_BROKER_CONNECTION_TIMEOUT = CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 2
     CELERY_TASK_PUBLISH_RETRY = False  # slipway.jobs.task retries instead, but only if sending failed quickly
 CELERY_TASK_TIME_LIMIT = _task_limit
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

@@ -97,9 +97,10 @@ def broker_options(url: str, time_limit: int, role: str) -> dict[str, Any]:
     than the longest task, so that no running task is repeated.
     """
     options: dict[str, Any] = {"confirm_publish": True}
-    # A call may wait for such a timeout up to three times: for connection, channel and message.
-    haste: dict[str, Any] = {"max_retries": 0, "read_timeout": 0.5, "write_timeout": 0.5}
+    # A call may wait for such a timeout up to three times: for connection, channel and message. Less than 2 s would
+    # fail a visitor whenever a busy machine holds up the broker for a moment.
+    haste: dict[str, Any] = {"max_retries": 0, "read_timeout": 2, "write_timeout": 2}
     if url.startswith("redis"):
         options = {"visibility_timeout": time_limit + 60, "socket_keepalive": True, "socket_connect_timeout": 3}
-        haste = {"max_retries": 0, "socket_timeout": 0.9, "socket_connect_timeout": 0.9}
+        haste = {"max_retries": 0, "socket_timeout": 2, "socket_connect_timeout": 2}
     return {**options, **haste} if role == "web" else options

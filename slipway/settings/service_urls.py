@@ -130,7 +130,7 @@ def cache(url: str) -> dict[str, Any]:
     elif not parts.hostname or not re.fullmatch("(/[0-9]*)?", parts.path):
         raise ValueError("is not redis://host:port/number, with the number of a database")
     url_options.check(parts.query, url_options.CACHE[parts.scheme])
-    settings: dict[str, Any] = {"socket_connect_timeout": 0.9, "socket_timeout": 0.9}
+    settings: dict[str, Any] = {"socket_connect_timeout": 2, "socket_timeout": 2}
     if parts.scheme == "rediss":
         # Before redis-py 6 this is not the default. Without certificates, names cannot be checked.
         settings["ssl_check_hostname"] = ("ssl_cert_reqs", "none") not in parse_qsl(parts.query)
