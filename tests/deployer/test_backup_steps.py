@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import threading
 import time
 from unittest import mock
 
@@ -14,6 +15,7 @@ from slipway.deploy.backup import (
     archive,
     commands,
     configuration,
+    leftovers,
     pgbackrest,
     points,
     postgres,
@@ -22,6 +24,7 @@ from slipway.deploy.backup import (
     state,
 )
 from slipway.deploy.backup.shell import Problem
+from slipway.lasting import LockedOpen
 
 # ---- WAL ----
 
@@ -207,6 +210,23 @@ def test_who_waits_is_told_so_beside_the_output(settings, monkeypatch, capsys):
     with commands.alone(settings, "dump"):
         pass
     assert capsys.readouterr() == ("", "another docker-backup dump shop runs: waiting for its end\n")
+
+
+def test_a_restore_waits_for_a_look_at_what_was_left(settings, monkeypatch, tmp_path):
+    """The timer's look has the restore's lock for a moment: a restore that begins then is refused no more."""
+    monkeypatch.setattr(leftovers, "LOCKS", str(tmp_path))
+    lock = contextlib.ExitStack()
+    lock.enter_context(LockedOpen(leftovers.lock_path(settings, "restored"), "a"))
+    threading.Timer(0.3, lock.close).start()
+    with commands.alone(settings, "restored"):
+        pass
+    monkeypatch.setattr(commands, "LOOK", 0.1)
+    with (
+        LockedOpen(leftovers.lock_path(settings, "restored"), "a"),
+        pytest.raises(Problem, match="another restore of shop runs"),
+        commands.alone(settings, "restored"),
+    ):
+        pass
 
 
 def test_no_program_outlives_its_unit(monkeypatch):

@@ -43,13 +43,17 @@ COMMANDS: dict[str, tuple[Callable[..., object], str]] = {
 SHARED = {"beside": "restored", "swap": "restored", "discard": "restored", "print-dump": "dump"}
 
 
+# Seconds that a restore waits for the lock: a timer's look for what was left holds it as long.
+LOOK = 10
+
+
 @contextlib.contextmanager
 def alone(settings: Settings, action: str) -> Iterator[None]:
-    """Wait for the end of another run of the same action. Refuse a second restore."""
+    """Wait for the end of another run of the same action. Refuse a second restore, after LOOK."""
     os.makedirs(leftovers.LOCKS, mode=0o700, exist_ok=True)
     path = leftovers.lock_path(settings, action)
     try:
-        with LockedOpen(path, "a", timeout=0):
+        with LockedOpen(path, "a", timeout=LOOK if action == "restored" else 0):
             pass
     except TimeoutError:
         if action == "restored":
