@@ -12,7 +12,7 @@ import pytest
 
 from proc import ROOT, executable, output, put, run
 from slipway.deploy import __main__
-from slipway.deploy.commands import maintenance, plan, status
+from slipway.deploy.commands import plan, status
 from slipway.deploy.commands import run as one_off
 from slipway.deploy.errors import DeployError, Refused
 from slipway.deploy.screen.overview import OTHERS
@@ -138,43 +138,6 @@ def test_a_command_without_a_terminal_ends_with_ssh(script, code):
 )
 def test_hosts_may_stand_anywhere(words):
     assert __main__.parse(words.split()).hosts == "web1"
-
-
-def test_maintenance(fleet, stub, capsys, monkeypatch):
-    """Web hosts and balancers get the file, which tells who turned it on first. A host without our nginx hides none."""
-    monkeypatch.setattr(maintenance, "SCRIPT", maintenance.SCRIPT.replace("/etc/nginx", f"{stub}/nginx"))
-    put(stub / "nginx/sites-available/shop", 'map "" $shop_closed {}')
-    file = put(stub / "nginx/shop/maintenance", "on by ann from laptop\n")
-    for action, said in (("on", "on by ann from laptop"), ("status", "on by ann from laptop"), ("off", "off")):
-        with pytest.raises(DeployError, match=r"^on front: run slipway provision first$"):
-            asyncio.run(maintenance.handle(fleet, __main__.parse(["maintenance", action])))
-        assert sorted(capsys.readouterr().out.splitlines()) == [f"web1: {said}", f"web2: {said}"]
-    assert not file.exists()
-    asyncio.run(maintenance.handle(fleet, __main__.parse(["--hosts", "web1", "maintenance", "on"])))
-    assert re.match("web1: on by .* since ", capsys.readouterr().out) and file.exists()
-
-
-@pytest.mark.parametrize("action", ["on", "off", "status"])
-def test_maintenance_of_hosts_without_visitors(fleet, action):
-    """It is refused: to say nothing would say that it is done."""
-    with pytest.raises(Refused, match=r"^none of these hosts answers visitors: name web hosts or balancers$"):
-        asyncio.run(maintenance.handle(fleet, __main__.parse(["--hosts", "work", "maintenance", action])))
-
-
-@pytest.mark.parametrize("action", ["on", "off"])
-def test_maintenance_on_a_disk_that_takes_no_change(fleet, stub, monkeypatch, action):
-    """The command fails, and the site is as it was."""
-    monkeypatch.setattr(maintenance, "SCRIPT", maintenance.SCRIPT.replace("/etc/nginx", f"{stub}/nginx"))
-    put(stub / "nginx/sites-available/shop", 'map "" $shop_closed {}')
-    file = stub / "nginx/shop/maintenance"
-    file.parent.mkdir()
-    if action == "off":
-        file.mkdir()  # which rm refuses
-    else:
-        file.with_suffix(".new").symlink_to("/dev/full")
-    with pytest.raises(DeployError, match=r"on web1: (rm: cannot remove|sh: .*: (I/O error|No space))"):
-        asyncio.run(maintenance.handle(fleet, __main__.parse(["--hosts", "web1", "maintenance", action])))
-    assert file.exists() == (action == "off")
 
 
 def test_a_host_s_words_do_not_act_on_the_terminal(monkeypatch, capsys):

@@ -128,21 +128,22 @@ def test_a_restore_needs_only_the_database_s_host(fleet, monkeypatch, capsys):
         done.append(("locked", [host.name for host in hosts]))
         yield None
 
-    async def switch_page(fleet, hosts, action):
-        done.append((action, [host.name for host in hosts]))
-        return {}
+    @contextlib.asynccontextmanager
+    async def page_meanwhile(fleet, hosts):
+        done.append(("page", [host.name for host in hosts if host.has("web")]))
+        yield
 
     async def run_and_print(connections, host, script, seconds):
         done.append((host.name, script))
 
-    for name, function in {"locked": locked, "switch_page": switch_page, "run_and_print": run_and_print}.items():
+    for name, function in {"locked": locked, "page_meanwhile": page_meanwhile, "run_and_print": run_and_print}.items():
         monkeypatch.setattr(restore, name, function)
     monkeypatch.setattr(restore, "Connections", Reached)
     db1 = fleet.postgres_host
     reached = asyncio.run(restore.reachable(fleet, db1))
     assert capsys.readouterr().err == "web1: cannot be reached: ssh: no route: the database comes back without it\n"
     asyncio.run(restore.swap(fleet, db1, reached, False))
-    assert ("locked", ["db1"]) in done and ("db1", "docker-backup swap shop") in done and ("on", []) in done
+    assert ("locked", ["db1"]) in done and ("db1", "docker-backup swap shop") in done and ("page", []) in done
     assert asyncio.run(restore.put_back(fleet, reached, RESTORED)) is None
     said = capsys.readouterr().err
     assert "web1: its uploads are as they were: later, run slipway restore --files --at " in said

@@ -6,6 +6,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+from e2e.byhand import answers
 from e2e.fleet.load import Load
 from matrix.cells import SYSTEM
 from matrix.data_faults import FAULTS
@@ -214,8 +215,10 @@ def count_rows(cell):
 
 
 def judge(cell, fault, result):
-    """Note which rules are broken: visitors are served, nothing that was committed is lost, nothing is left, and the
-    command ends with a line."""
+    """Note which rules are broken: visitors are served, also afterwards, nothing that was committed is lost, nothing is
+    left, and the command ends with a line."""
+    if (status := answers(cell.host, cell.shop.app)[0]) != 200:
+        cell.wrong.append(f"visitors get {status} for good")
     if result.failures and not (fault.stops or cell.action in STOPS):
         cell.wrong.append(f"{len(result.failures)} visitors failed: {dict(result.causes)}")
     if "Traceback" in cell.said:

@@ -17,7 +17,7 @@ from ..ssh.connections import Connections, locked
 from ..ssh.gather import on_one
 from ..ssh.validate import decoded
 from .docker_backup import ask_agent, backup_host, database_host, release_migrations, run_docker_backup
-from .maintenance import switch_page
+from .maintenance import page_meanwhile
 from .upgrade import confirm
 
 SWAP = 600  # seconds that a swap may take
@@ -145,15 +145,13 @@ async def swap(fleet: Fleet, host: Host, reached: Sequence[Host], migrate: bool)
     if migrate and not apps:
         raise Refused("--migrate: no host with the app can be reached, so the living database serves on")
     everyone = list({each.name: each for each in (*apps, host)}.values())
-    async with locked(fleet, everyone, who("restore"), bare=True) as connections:
-        before = await switch_page(fleet, hosts, "status")
-        try:
-            await switch_page(fleet, hosts, "on")
-            await run_and_print(connections, host, f"docker-backup swap {fleet.app}", SWAP)
-            if migrate:
-                await run_and_print(connections, apps[0], f"docker-runner {fleet.app} migrate", MIGRATE)
-        finally:
-            await switch_page(fleet, [each for each in hosts if before.get(each.name) == "off"], "off")
+    async with (
+        locked(fleet, everyone, who("restore"), bare=True) as connections,
+        page_meanwhile(fleet, hosts),
+    ):
+        await run_and_print(connections, host, f"docker-backup swap {fleet.app}", SWAP)
+        if migrate:
+            await run_and_print(connections, apps[0], f"docker-runner {fleet.app} migrate", MIGRATE)
     print("the restored database serves", file=sys.stderr)
 
 
