@@ -114,6 +114,14 @@ exit 37\n""",
         asyncio.run(one_off.handle(fleet, __main__.parse(["run", "--host=front", "shell"])))
 
 
+@pytest.mark.parametrize("code, said", [(255, "web1: no exit code: ssh lost the host, or"), (1, ""), (0, "")])
+def test_a_command_that_was_killed_there_is_told(fleet, capsys, code, said):
+    """ssh ends with 255 then, without a word."""
+    assert asyncio.run(one_off.run_attached(fleet.hosts[0], ["sh", "-c", f"exit {code}"])) == code
+    shown = capsys.readouterr().err
+    assert shown.startswith(said) and bool(shown) == bool(said)
+
+
 @pytest.mark.parametrize("script, code", [("exit 7", 7), ("trap 'exit 9' TERM; echo up; sleep 20 & wait", 9)])
 def test_a_command_without_a_terminal_ends_with_ssh(script, code):
     """sshd closes the stdout of a command whose ssh was ended. What ends by itself is not waited for."""

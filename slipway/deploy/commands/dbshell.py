@@ -20,7 +20,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     if host is None:
         raise Refused("no host has the role postgres: for a database elsewhere use slipway run manage dbshell")
     tty = at_terminal()
-    return await run_attached(fleet.ssh.command(host.address, psql_words(fleet, tty), tty=tty))
+    return await run_attached(host, fleet.ssh.command(host.address, psql_words(fleet, tty), tty=tty))
 
 
 def psql_words(fleet: Fleet, tty: bool) -> list[str]:

@@ -44,7 +44,7 @@ async def run_docker_backup(fleet: Fleet, host: Host, action: str, *words: str) 
     tty = at_terminal()
     command = ["env", f"TZ={zone()}", "docker-backup", action, fleet.app, *words]
     command = with_journal_entry(fleet.app, [f"backup {action}"], command, tty)
-    return await run_attached(fleet.ssh.command(host.address, command, tty=tty))
+    return await run_attached(host, fleet.ssh.command(host.address, command, tty=tty))
 
 
 def zone() -> str:

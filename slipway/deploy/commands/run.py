@@ -4,13 +4,14 @@ import argparse
 import asyncio
 import sys
 
-from ..config import Fleet
+from ..config import Fleet, Host
 from ..engine import engine_of
 from ..errors import Refused
 from ..screen.display import put
 from ..ssh import child
 from ..ssh.connection import who
 
+NO_CODE = 255  # ssh's exit code if it has none of the command; of one that was killed it says nothing
 NOTED = 'logger -t "$1" -- "$2" || :; shift 2; exec "$@"'
 # Without a terminal, sshd tells a command of no Ctrl-C or kill of ssh: it closes the command's stdout, and that is all.
 HEARD = f"""python3 -ISc '
@@ -41,7 +42,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     words = with_journal_entry(fleet.app, words, engine_of(fleet).command(words, tty), tty)
     command = fleet.ssh.command(host.address, words, tty=tty)
     try:
-        return await run_attached(command)
+        return await run_attached(host, command)
     except asyncio.CancelledError:
         if fleet.is_swarm:  # docker exec passes no signal on
             put(f"the command may go on in its container on {host.name}", sys.stderr)
@@ -53,13 +54,16 @@ def at_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-async def run_attached(command: list[str]) -> int | None:
-    """Run a command of ssh with this process's stdin, stdout and stderr. Return its exit code."""
+async def run_attached(host: Host, command: list[str]) -> int | None:
+    """Run a command of ssh to the host with this process's stdin, stdout and stderr. Return its exit code."""
     running = await child.start(command, stdin=None, stdout=None, stderr=None, start_new_session=False)
     try:
-        return await running.ended()
+        code = await running.ended()
     finally:
         await running.close(0)
+    if code == NO_CODE:
+        put(f"{host.name}: no exit code: ssh lost the host, or the command there was killed", sys.stderr)
+    return code
 
 
 def with_journal_entry(app: str, words: list[str], command: list[str], tty: bool) -> list[str]:
