@@ -2,7 +2,6 @@
 
 import json
 import time
-from datetime import UTC, datetime
 
 import pytest
 
@@ -10,7 +9,7 @@ from deployer.conftest import fleet_of
 from slipway.deploy import backup_status
 from slipway.deploy.backup import branches, points
 from slipway.deploy.backup.points import Point
-from slipway.deploy.backup.repository import cause, may_unlock, seconds
+from slipway.deploy.backup.repository import cause, seconds
 from slipway.deploy.backup.shell import Problem
 from slipway.deploy.errors import Refused
 from slipway.deploy.server import backups
@@ -122,30 +121,6 @@ def test_points_by_name():
 
 def test_lsn():
     assert branches.lsn_of("16/B374D848") == 0x16B374D848 and branches.text_of(0x16B374D848) == "16/B374D848"
-
-
-# ---- restic's locks ----
-
-
-@pytest.mark.parametrize(
-    ("locks", "may"),
-    [
-        ([], False),
-        ([(86400 - 1801, "shop1", 0)], True),
-        ([(86400 - 1801, "other", 0)], True),
-        ([(86400 - 60, "shop1", 0)], False),
-        ([(86400 - 1801, "shop1", 0), (86400 - 60, "shop1", 4194305)], False),
-        ([(86400 - 1801, "shop1", 0), (86400 - 60, "shop1", 1)], True),
-        ([(86400 - 1801, "shop1", 0), (86400 - 60, "other", 4194305)], True),
-    ],
-)
-def test_only_old_locks_are_removed(locks, may):
-    """A young one of this host's name whose process does not run here may be another host's: then none is removed."""
-    written = [
-        {"time": f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}Z", "hostname": host, "pid": pid}
-        for at, host, pid in locks
-    ]
-    assert may_unlock(written, "shop1", 86400) == may
 
 
 # ---- restic's words ----

@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +21,8 @@ from slipway.deploy.backup.settings import Settings
 from slipway.deploy.backup.shell import Problem
 
 pytestmark = pytest.mark.needs("restic")
+# On servers docker-backup is root.
+AS_HOST = (*repository.AS_HOST[:1], *(["--map-root-user"] if os.geteuid() else []), *repository.AS_HOST[1:])
 VALUES = {"wal": 300, "any_second": 7, "keep": "7d 4w 6m", "postgres": False, "files": ()}
 
 
@@ -27,6 +30,7 @@ VALUES = {"wal": 300, "any_second": 7, "keep": "7d 4w 6m", "postgres": False, "f
 def settings(tmp_path, monkeypatch):
     monkeypatch.setattr(repository, "CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(repository, "PAUSE", 0.2)
+    monkeypatch.setattr(repository, "AS_HOST", AS_HOST)
     (tmp_path / "etc/default").mkdir(parents=True)
     (tmp_path / "etc/default/shop.backup").write_text("RESTIC_PASSWORD=a-password\n")
     return Settings("shop", to=str(tmp_path / "repository"), root=str(tmp_path), **VALUES)
@@ -114,13 +118,7 @@ def test_a_file_that_goes_meanwhile_is_no_failure(made, tmp_path, monkeypatch, e
         made.backup(["media"], "files")
 
 
-@pytest.fixture
-def soon_old(monkeypatch):
-    """Locks count as old at once."""
-    monkeypatch.setattr(repository, "OLD", 0)
-
-
-def test_a_lock_of_a_living_one_is_awaited(made, tmp_path, soon_old):
+def test_a_lock_of_a_living_one_is_awaited(made, tmp_path):
     """Another host prunes; meanwhile nothing fails."""
     (tmp_path / "large").write_bytes(os.urandom(300_000))
     made.backup(["large"], "files", str(tmp_path))
@@ -131,7 +129,7 @@ def test_a_lock_of_a_living_one_is_awaited(made, tmp_path, soon_old):
     assert time.monotonic() - began > 1 and len(made.snapshots(kind="files")) == 2
 
 
-def test_a_file_is_read_after_the_lock_of_a_living_one(made, tmp_path, soon_old):
+def test_a_file_is_read_after_the_lock_of_a_living_one(made, tmp_path):
     """Such as a dump, while another host prunes."""
     (tmp_path / "large").write_bytes(os.urandom(300_000))
     made.backup(["large"], "dump", str(tmp_path))
@@ -142,16 +140,37 @@ def test_a_file_is_read_after_the_lock_of_a_living_one(made, tmp_path, soon_old)
     assert (tmp_path / "read").stat().st_size == 300_000
 
 
+def test_a_run_that_was_killed_does_not_keep_the_next_one_waiting(made, tmp_path):
+    """Its lock is removed at once. A base backup after a killed prune waited 15 minutes, and failed."""
+    (tmp_path / "large").write_bytes(os.urandom(300_000))
+    made.backup(["large"], "files", str(tmp_path))
+    ended(exclusive_lock(made))
+    began = time.monotonic()
+    made.prune()
+    assert time.monotonic() - began < 60
+
+
+def test_the_lock_of_another_server_with_this_name_stays(made, tmp_path, monkeypatch):
+    """Its process does not run here, and may live there."""
+    (tmp_path / "large").write_bytes(os.urandom(300_000))
+    made.backup(["large"], "files", str(tmp_path))
+    ended(exclusive_lock(made, socket.gethostname()))
+    monkeypatch.setattr(repository, "PATIENCE", 2)
+    with pytest.raises(Problem):
+        made.prune()
+    assert os.listdir(f"{made.settings.to}/files/locks")
+
+
 def ended(process):
     """Kill a process, and wait for its end: of a zombie restic does not know that it is dead."""
     process.kill()
     process.wait()
 
 
-def exclusive_lock(made):
-    """Start a restic that keeps the repository to itself until it is killed."""
+def exclusive_lock(made, host=""):
+    """Start a restic that keeps the repository to itself until it is killed, on the host of that name."""
     env = {**os.environ, "RESTIC_PASSWORD": "a-password", "RESTIC_REPOSITORY": f"{made.settings.to}/files"}
-    words = ["restic", "--limit-download", "1", "check", "--read-data"]
+    words = [*AS_HOST, host or repository.host_name(), "restic", "--limit-download", "1", "check", "--read-data"]
     process = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: os.listdir(f"{made.settings.to}/files/locks"), 30, "the repository is locked")
     return process

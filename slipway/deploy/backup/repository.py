@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from subprocess import CompletedProcess
-from typing import IO, Any
+from typing import IO
 
 from . import place, shell, state
 from .settings import Settings
@@ -22,9 +21,8 @@ from .shell import Problem, lines_of
 LOCKED = "already locked"
 PATIENCE = 900  # seconds to wait while another host prunes the repository
 PAUSE = 5
-OLD = 1800  # seconds after which a lock is a dead one's: restic renews its own each five minutes
 # Seconds for what takes a place that works some: others may have much to send.
-ANSWERS = {"cat": 120, "list": 120, "snapshots": 120, "unlock": 120, "init": 300}
+ANSWERS = {"cat": 120, "snapshots": 120, "unlock": 120, "init": 300}
 LOOK = 1  # second between looks for a repository that another host makes
 MISSING = re.compile("unable to open config file|Is there a repository at")
 CURES = (
@@ -35,6 +33,8 @@ VANISHED = re.compile("no such file or directory")
 KEEP = {"d": "--keep-daily", "w": "--keep-weekly", "m": "--keep-monthly"}
 DAY = 86400
 CACHE = "/var/cache/docker-backup"
+# Runs a program under another host name, which comes next.
+AS_HOST = ("unshare", "--uts", "sh", "-c", 'hostname "$1" && shift && exec "$@"', "sh")
 # So that visitors do not feel it: one CPU, and less memory for more CPU time.
 SPARING = {"GOMAXPROCS": "1", "GOGC": "50"}
 
@@ -63,24 +63,16 @@ class Repository:
                 return done.stdout or ""
             if LOCKED not in done.stderr or time.monotonic() > until:
                 raise self._problem(done.stderr)
-            self._unlock()
+            self._run(["unlock"])  # removes locks of this host's dead processes, and others' that are not renewed
             time.sleep(PAUSE)
-
-    def _unlock(self) -> None:
-        """Remove locks of those who died long ago. Of this host's name, restic takes each process that does not run
-        here for dead, also that of another host with the same name: while there is a young one, remove none."""
-        names = lines_of(self._run(["list", "locks", "--no-lock"]).stdout or "")
-        said = [self._run(["cat", "lock", name, "--no-lock"]) for name in names]
-        locks = [json.loads(done.stdout) for done in said if not done.returncode]
-        if may_unlock(locks, socket.gethostname(), time.time()):
-            self._run(["unlock"])
 
     def _run(
         self, words: Sequence[str], cwd: str | None = None, shown: bool = False, out: IO[bytes] | None = None
     ) -> CompletedProcess[str]:
         env = {**SPARING, **self.settings.keys, "RESTIC_REPOSITORY": place.of_files(self.settings.to)}
-        command = ["restic", "--cache-dir", CACHE, *words]
-        return shell.run(command, env=env, cwd=cwd, seconds=ANSWERS.get(words[0], math.inf), shown=shown, out=out)
+        command = [*AS_HOST, host_name(), "restic", "--cache-dir", CACHE, *words]
+        seconds = ANSWERS.get(words[0], math.inf)
+        return shell.run(command, env=env, cwd=cwd, seconds=seconds, shown=shown, out=out, name=f"restic {words[0]}")
 
     def is_made(self) -> bool:
         """Return False if there is no repository yet. Raise Problem if it does not answer, or has another password."""
@@ -146,11 +138,11 @@ def seconds(text: str) -> float:
     return datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00")).timestamp() + float(match[2] or 0)
 
 
-def may_unlock(locks: Sequence[Mapping[str, Any]], host: str, now: float) -> bool:
-    """Return True if there is an old lock, and no young one that `restic unlock` would take for dead by mistake."""
-    old = [lock for lock in locks if now - seconds(lock["time"]) > OLD]
-    young = [lock for lock in locks if lock not in old and lock["hostname"] == host]
-    return bool(old) and all(os.path.exists(f"/proc/{lock['pid']}") for lock in young)
+def host_name() -> str:
+    """Return this host's name with the machine's id, in at most 64 characters. By it restic knows which locks its own
+    dead processes have left: of two servers with one name it would remove the other's."""
+    with open("/etc/machine-id", encoding="ascii") as file:
+        return f"{socket.gethostname()[:31]}-{file.read().strip()}"
 
 
 def is_whole(done: CompletedProcess[str]) -> bool:

@@ -43,9 +43,11 @@ def run(
     seconds: float = math.inf,
     shown: bool = False,
     out: IO[bytes] | None = None,
+    name: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, with `input` as its stdin. Its output goes to `out`, or if `shown` to this
-    process's. After `seconds`, or at the end of this process's time, or if it cannot start, raise Problem."""
+    process's. After `seconds`, or at the end of this process's time, or if it cannot start, raise Problem, with the
+    program's `name`."""
     seconds = Time.left(seconds)
     try:
         return subprocess.run(
@@ -61,7 +63,7 @@ def run(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Problem(f"{' '.join(words[:2])} did not end within {seconds:.0f} s") from None
+        raise Problem(f"{name or ' '.join(words[:2])} did not end within {seconds:.0f} s") from None
     except OSError as error:
         raise Problem(f"{words[0]}: {error.strerror}") from None
 
