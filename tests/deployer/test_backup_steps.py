@@ -3,8 +3,10 @@
 import contextlib
 import math
 import os
+import subprocess
 import threading
 import time
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -205,7 +207,7 @@ def test_a_state_that_cannot_be_written_is_a_failure_afterwards(settings, monkey
 
 def test_who_waits_is_told_so_beside_the_output(settings, monkeypatch, capsys):
     """A dump goes to stdout: with a line before it, nobody could load it."""
-    waits = iter([mock.Mock(side_effect=TimeoutError), contextlib.nullcontext])
+    waits = iter([mock.Mock(side_effect=TimeoutError), lambda: contextlib.nullcontext(mock.Mock())])
     monkeypatch.setattr(commands, "LockedOpen", lambda *_, **__: next(waits)())
     with commands.alone(settings, "dump"):
         pass
@@ -220,13 +222,23 @@ def test_a_restore_waits_for_a_look_at_what_was_left(settings, monkeypatch, tmp_
     threading.Timer(0.3, lock.close).start()
     with commands.alone(settings, "restored"):
         pass
-    monkeypatch.setattr(commands, "LOOK", 0.1)
+
+
+def test_a_second_restore_is_refused(settings, monkeypatch, tmp_path):
+    """While the first one runs, and not because of one that was killed."""
+    monkeypatch.setattr(leftovers, "LOCKS", str(tmp_path))
+    path = leftovers.lock_path(settings, "restored")
     with (
-        LockedOpen(leftovers.lock_path(settings, "restored"), "a"),
+        commands.alone(settings, "restored"),
         pytest.raises(Problem, match="another restore of shop runs"),
         commands.alone(settings, "restored"),
     ):
         pass
+    ended = subprocess.Popen(["true"])
+    ended.wait(10)
+    for text in (str(ended.pid), ""):
+        Path(path).write_text(text)
+        assert not commands.runs(path)
 
 
 def test_no_program_outlives_its_unit(monkeypatch):

@@ -43,25 +43,30 @@ COMMANDS: dict[str, tuple[Callable[..., object], str]] = {
 SHARED = {"beside": "restored", "swap": "restored", "discard": "restored", "print-dump": "dump"}
 
 
-# Seconds that a restore waits for the lock: a timer's look for what was left holds it as long.
-LOOK = 10
-
-
 @contextlib.contextmanager
 def alone(settings: Settings, action: str) -> Iterator[None]:
-    """Wait for the end of another run of the same action. Refuse a second restore, after LOOK."""
+    """Wait for the end of another run of the same action. Refuse a second restore. (A timer's look for what was left
+    has the lock for a moment, too: that is waited for.)"""
     os.makedirs(leftovers.LOCKS, mode=0o700, exist_ok=True)
     path = leftovers.lock_path(settings, action)
     try:
-        with LockedOpen(path, "a", timeout=LOOK if action == "restored" else 0):
+        with LockedOpen(path, "a", timeout=0):
             pass
     except TimeoutError:
-        if action == "restored":
+        if action == "restored" and runs(path):
             raise Problem(f"another restore of {settings.app} runs") from None
         # stdout may be a dump
         print(f"another docker-backup {action} {settings.app} runs: waiting for its end", file=sys.stderr)
-    with LockedOpen(path, "a"):
+    with LockedOpen(path, "w") as file:
+        print(os.getpid(), file=file, flush=True)
         yield
+
+
+def runs(path: str) -> bool:
+    """Return True if the process runs that wrote into a lock."""
+    with open(path, encoding="ascii") as file:
+        pid = file.read().strip()
+    return pid != "" and os.path.exists(f"/proc/{pid}")
 
 
 def usage() -> str:
