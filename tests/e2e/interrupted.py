@@ -1,17 +1,8 @@
 """Restores and swaps that end early: wherever it is, one database serves, and another run goes on."""
 
 import json
-import subprocess
 
 from proc import passed, wait_until
-
-# Ends what a deployer has left behind, and removes the data of before.
-TIDY = """
-docker-backup discard orders || docker-backup swap orders
-living=$(sed -n s/^DATA=//p /etc/default/orders-postgres.image)
-docker volume ls --quiet --filter name=orders-postgres |
-    grep -vx "${living:-orders-postgres}" | xargs -r docker volume rm
-"""
 
 
 def killed(shop, action, when, meanwhile=lambda shop: None):
@@ -62,24 +53,6 @@ def swaps_that_are_killed(shop):
     wait_until(lambda: shop.succeeds("base"), 120, "a base backup of the swapped database")
     shop.serves()
     shop.sends()
-
-
-def a_deployer_that_is_killed_in_a_swap(shop):
-    """Visitors see the maintenance page no longer than the deployer lives. It stayed until somebody turned it off."""
-    passed(shop.deploy("restore", "--at", "latest", "--beside"))
-    page, web = "/etc/nginx/orders/maintenance", shop.web[0]
-    with subprocess.Popen(
-        [str(word) for word in shop.command("restore", "--swap", "--yes")],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=shop.checkout,
-    ) as deployer:
-        web.run(f"timeout 60 sh -c 'until test -e {page}; do sleep 0.02; done'", timeout=90)
-        deployer.kill()
-    wait_until(lambda: web.ssh(f"test -L {page}").returncode == 1, 20, "the page is gone")
-    shop.data.run(TIDY, timeout=240)
-    shop.serves()
 
 
 def restores_that_end_early(shop):

@@ -220,7 +220,6 @@ def test_faults(apart):
     interrupted.restores_that_end_early(shop)
     interrupted.restores_that_are_killed(shop)
     interrupted.swaps_that_are_killed(shop)
-    interrupted.a_deployer_that_is_killed_in_a_swap(shop)
     a_deploy_does_not_wait(shop)
     the_nightly_copy_is_off(shop)
     shop.data.power_cut()
