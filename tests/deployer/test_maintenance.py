@@ -58,7 +58,7 @@ def test_maintenance_on_a_disk_that_takes_no_change(fleet, page, action):
 
 
 def test_the_page_of_a_swap_ends_with_it(fleet, stub, page):
-    """Whether it succeeds or fails; one that somebody turned on stays, before it or meanwhile."""
+    """A swap that fails ends it, too. A page that somebody turned on, before the swap or meanwhile, stays."""
 
     async def swap(meanwhile):
         async with maintenance.page_meanwhile(fleet, fleet.chosen("web1")):
@@ -113,7 +113,7 @@ def test_the_page_of_a_swap_outlives_no_deployer(page, end):
 
 
 def test_a_power_cut_in_a_swap_leaves_no_page(fleet, stub, page):
-    """What it shows lies in /run, which a reboot empties; a later page is turned on as ever."""
+    """The file lies in /run, which a reboot empties. A later page is turned on as ever."""
     page.symlink_to(stub / "run/shop.maintenance")
     assert not page.exists()
     asyncio.run(maintenance.handle(fleet, __main__.parse(["--hosts", "web1", "maintenance", "on"])))
